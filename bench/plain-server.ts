@@ -20,7 +20,8 @@ import { newTraceparent, traceIdOf } from "../src/platform/trace.ts";
 
 const config = loadConfig(process.env);
 const pool = createPool(config, { connections: 64, queueMax: 10_000 });
-const keys = createKeyCache(pool, { monotonicMs: () => performance.now(), now: Date.now });
+const pools = { polls: pool, loads: () => pool };
+const keys = createKeyCache(pools, { monotonicMs: () => performance.now(), now: Date.now });
 const id = createIdFactory({ now: Date.now });
 const check = checkerOf(SendBody);
 

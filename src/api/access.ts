@@ -18,7 +18,7 @@ export type AccessDeps = {
   /** Counts a request against the customer's limit. @throws RateLimitedError */
   takeRequest: RateLimits["takeRequest"];
   /** Whether the nonce is new; stored before it resolves. */
-  takeNonce: (nonce: Nonce) => Promise<boolean>;
+  takeNonce: (customerId: number, nonce: Nonce) => Promise<boolean>;
 };
 /** To be called with the body before anything is done. @throws SluiceError */
 export type Verify = (body: Uint8Array) => Promise<void>;
@@ -86,10 +86,11 @@ const isSigned = ({ guard }: KeyOwner): boolean => guard !== undefined && guard.
 export function verifierOf(deps: AccessDeps, { request }: Arrival, owner: KeyOwner): Verify | null {
   const secret = owner.guard?.signingSecret ?? null;
   if (secret === null) return null;
-  const { keyId } = owner;
+  const { customerId, keyId } = owner;
   const signature = readSignature(request, deps.keys.nowMs());
   return async (body) => {
-    await holdSignature(signature, { request, body, secret, keyId }, deps.takeNonce);
+    const takeNonce = (nonce: Nonce) => deps.takeNonce(customerId, nonce);
+    await holdSignature(signature, { request, body, secret, keyId }, takeNonce);
     countUse(deps, owner);
   };
 }

@@ -47,7 +47,7 @@ const access = {
     if (isLimited) throw new SluiceError("rate_limited");
     counted.push(customerId);
   },
-  takeNonce: ({ nonce }: { nonce: string }) => {
+  takeNonce: (_: number, { nonce }: { nonce: string }) => {
     const isNew = !nonces.has(nonce);
     nonces.add(nonce);
     return Promise.resolve(isNew);

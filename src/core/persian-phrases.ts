@@ -173,6 +173,8 @@ export const PHRASES: Readonly<Record<string, string>> = {
   "The address {} is not allowed.": "نشانی {} مجاز نیست.",
   "Too many requests of this customer wait for the database.":
     "درخواست‌های بیش از حدی از این مشتری در انتظار پایگاه داده‌اند.",
+  "Too many requests wait for the database.": "درخواست‌های بیش از حدی در انتظار پایگاه داده‌اند.",
+  "Too many API keys wait to be looked up.": "کلیدهای API بیش از حدی در انتظار جست‌وجو هستند.",
   "A line has at most {} KiB.": "هر سطر حداکثر {} کیبی‌بایت دارد.",
   "The message is {}; only a scheduled one can be canceled or changed.":
     "وضعیت پیام {} است؛ تنها پیام scheduled را می‌توان لغو کرد یا تغییر داد.",

@@ -16,20 +16,22 @@ function recorded() {
   };
   return {
     stored,
-    signers: createCallbackSigners({ write }),
+    signers: createCallbackSigners(() => ({ write })),
     fail: (error: Error | null) => (failing = error),
   };
 }
 
+const owner = (keyId: string) => ({ customerId: 7, keyId });
+
 test("a key is stored once by each process", async () => {
   const { stored, signers } = recorded();
-  for (const keyId of ["a", "b", "a"]) await signers.keep(keyId, `sk_${keyId}`);
+  for (const keyId of ["a", "b", "a"]) await signers.keep(owner(keyId), `sk_${keyId}`);
   expect(stored).toEqual(["a", "b"].map((keyId) => [hmacState(`sk_${keyId}`), keyId]));
 });
 
 test("requests of one key that come together wait for one statement", async () => {
   const { stored, signers } = recorded();
-  await Promise.all(["a", "b", "a", "a"].map((keyId) => signers.keep(keyId, `sk_${keyId}`)));
+  await Promise.all(["a", "b", "a", "a"].map((keyId) => signers.keep(owner(keyId), `sk_${keyId}`)));
   expect(stored).toEqual(["a", "b"].map((keyId) => [hmacState(`sk_${keyId}`), keyId]));
 });
 
@@ -40,14 +42,14 @@ test("a lock or a full disk is a 503, like that of a commit, and the next reques
     [1114, "HY000"],
   ] as const) {
     fail(Object.assign(new Error("refused"), { errno, sqlState }));
-    const error = await signers.keep("a", "sk_a").catch((thrown: unknown) => thrown);
+    const error = await signers.keep(owner("a"), "sk_a").catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(SluiceError);
     expect(error).toMatchObject({ code: "unavailable", status: 503 });
   }
   const overloaded = new SluiceError("overloaded");
   fail(overloaded);
-  expect(await signers.keep("a", "sk_a").catch((thrown: unknown) => thrown)).toBe(overloaded);
+  expect(await signers.keep(owner("a"), "sk_a").catch((thrown: unknown) => thrown)).toBe(overloaded);
   fail(null);
-  await signers.keep("a", "sk_a");
+  await signers.keep(owner("a"), "sk_a");
   expect(stored).toEqual([[hmacState("sk_a"), "a"]]);
 });

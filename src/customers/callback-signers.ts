@@ -10,21 +10,23 @@ import { hmacState } from "../core/hmac-sha1.ts";
 import { KEY_CACHE_MAX } from "../core/limits.ts";
 import { isDataError } from "../platform/mysql-errors.ts";
 import type { Pool } from "../platform/mysql.ts";
+import type { OfCustomer } from "../platform/pool-shares.ts";
+import type { KeyOwner } from "./api-keys.ts";
 
 export type CallbackSigners = {
   /** Resolves when it is stored. @throws SluiceError unavailable, if it can't be now */
-  keep(keyId: string, apiKey: string): Promise<void>;
+  keep(owner: Pick<KeyOwner, "customerId" | "keyId">, apiKey: string): Promise<void>;
 };
 
 const SIGNERS_KNOWN_MAX = KEY_CACHE_MAX;
 
-export function createCallbackSigners(pool: Pick<Pool, "write">): CallbackSigners {
+export function createCallbackSigners(poolOf: OfCustomer<Pick<Pool, "write">>): CallbackSigners {
   const known = new Set<string>();
   const storing = new Map<string, Promise<void>>();
-  const store = async (keyId: string, apiKey: string) => {
+  const store: CallbackSigners["keep"] = async ({ customerId, keyId }, apiKey) => {
     // updated_at stays, because this is no change that other processes must know.
     try {
-      await pool.write(
+      await poolOf(customerId).write(
         "UPDATE api_keys SET hmac_sha1=?, updated_at=updated_at WHERE key_id=? AND hmac_sha1 IS NULL",
         [hmacState(apiKey), keyId],
       );
@@ -37,9 +39,10 @@ export function createCallbackSigners(pool: Pick<Pool, "write">): CallbackSigner
     known.add(keyId);
   };
   return {
-    async keep(keyId, apiKey) {
+    async keep(owner, apiKey) {
+      const { keyId } = owner;
       if (known.has(keyId)) return;
-      const stored = storing.get(keyId) ?? store(keyId, apiKey).finally(() => storing.delete(keyId));
+      const stored = storing.get(keyId) ?? store(owner, apiKey).finally(() => storing.delete(keyId));
       storing.set(keyId, stored);
       await stored;
     },

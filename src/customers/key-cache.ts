@@ -37,8 +37,11 @@ export type KeyCache = {
   stop(): void;
 };
 
+/** `polls`: for the poll, which must never wait; `loads`: asked once by each load of a key. */
+type Pools = { polls: Pool; loads: () => Pool };
+
 export function createKeyCache(
-  pool: Pool,
+  { polls, loads }: Pools,
   options: {
     monotonicMs: () => number;
     now: () => number;
@@ -67,17 +70,17 @@ export function createKeyCache(
   let aheadMs = options.now() - options.monotonicMs();
   let stopped = false;
   let timer: ReturnType<typeof setTimeout>;
-  // One look-up per key, however many requests wait for it: a thousand misses at once would fill the pool's
-  // queue.
+  // One look-up per key, however many requests wait for it: a thousand misses at once would take the places
+  // of other keys.
   const loading = new Map<string, Promise<KeyOwner | null>>();
-  const plans = createPlanCache(pool);
+  const plans = createPlanCache();
   let epoch = 0; // grows with every drop, so that a load that began before it isn't cached
 
   const poll = async () => {
     const startedMs = options.monotonicMs();
     try {
       const sentMs = options.now();
-      const { nowMs, digest } = await changeDigest(pool, fromMs);
+      const { nowMs, digest } = await changeDigest(polls, fromMs);
       const answeredMs = options.monotonicMs();
       const atMs = options.now();
       const tookMs = Math.max(answeredMs - startedMs, atMs - sentMs);
@@ -89,7 +92,7 @@ export function createKeyCache(
       const isSetBack = nowMs < clockMs;
       clockMs = nowMs;
       if (fromMs === null || isSetBack) dropAll();
-      else if (digest !== known) drop(await changedSince(pool, fromMs, CHANGED_MAX));
+      else if (digest !== known) drop(await changedSince(polls, fromMs, CHANGED_MAX));
       known = digest;
       if (fromMs === null || isSetBack || nowMs - fromMs >= 2 * LOOK_BACK_MS) fromMs = nowMs - LOOK_BACK_MS;
       polledAtMs = startedMs;
@@ -125,11 +128,12 @@ export function createKeyCache(
   };
   const find = async (apiKey: string) => {
     const before = epoch;
+    const pool = loads();
     const owner = await findKey(pool, apiKey);
     if (owner?.planId !== undefined) {
       // Without polls nothing says whether a plan that is kept has changed.
       if (!fresh() && Number.isFinite(polledAtMs)) plans.dropAll();
-      owner.plan = await plans.of(owner.planId);
+      owner.plan = await plans.of(owner.planId, pool);
     }
     if (before !== epoch) return owner;
     const hash = hashKey(apiKey).toString("base64");

@@ -15,16 +15,16 @@ const ROWS_MAX = 1_000;
 export const PLAN_NAME_CHARS_MAX = 60;
 
 export type PlanCache = {
-  /** The plan of this id, read once however many ask for it. */
-  of(planId: number): Promise<PricePlan>;
+  /** The plan of this id, read once however many ask for it, over the pool of the first. */
+  of(planId: number, pool: Pick<Pool, "query">): Promise<PricePlan>;
   drop(planIds: Iterable<number>): void;
   dropAll(): void;
 };
 
-export function createPlanCache(pool: Pool): PlanCache {
+export function createPlanCache(): PlanCache {
   const plans = new Map<number, Promise<PricePlan>>();
   return {
-    of(planId) {
+    of(planId, pool) {
       const known = plans.get(planId);
       if (known !== undefined) return known;
       if (plans.size >= PLANS_KEPT_MAX) plans.delete(plans.keys().next().value as number);

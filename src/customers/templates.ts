@@ -9,6 +9,7 @@ import { TEMPLATE_VERSIONS_MAX, TEMPLATES_MAX } from "../core/batch-limits.ts";
 import { SluiceError } from "../core/errors.ts";
 import { type Template, templateOf } from "../core/template.ts";
 import type { Connection, Pool } from "../platform/mysql.ts";
+import type { OfCustomer } from "../platform/pool-shares.ts";
 import type { KeyOwner } from "./api-keys.ts";
 
 export type TemplateVersion = {
@@ -29,7 +30,7 @@ export type TemplateCache = {
 
 const KEPT_MAX = 1_000;
 
-export function createTemplateCache(pool: Pick<Pool, "query">): TemplateCache {
+export function createTemplateCache(poolOf: OfCustomer<Pick<Pool, "query">>): TemplateCache {
   // A key's owner is read anew after each change of its customer, and so are these then.
   const known = new WeakMap<KeyOwner, Map<string, Promise<Template | null>>>();
   return {
@@ -40,7 +41,7 @@ export function createTemplateCache(pool: Pick<Pool, "query">): TemplateCache {
       const found = own.get(name);
       if (found !== undefined) return found;
       if (own.size >= KEPT_MAX) own.delete(own.keys().next().value as string);
-      const reading = read(pool, owner.customerId, id, version);
+      const reading = read(poolOf(owner.customerId), owner.customerId, id, version);
       own.set(name, reading);
       reading.catch(() => own.get(name) === reading && own.delete(name));
       return reading;

@@ -52,8 +52,10 @@ export type Accepting = {
   mysqlNow: () => number;
   /** For what a customer changes besides sending. */
   ledgerOf: OfCustomer<LeaseDeps>;
-  /** For statements on a row or two that sends wait for. */
+  /** For statements on a row or two that sends of all customers wait for, one at a time. */
   lookUpPool: Pool;
+  /** For those of one customer. */
+  lookUpPoolOf: PoolOf;
   /** For what a customer reads. */
   readPoolOf: PoolOf;
   /** Call it once no door takes requests any more: commits what was admitted and returns the leases. */
@@ -68,15 +70,14 @@ export async function startAccepting(role: Role, linkOf: LinkOf): Promise<Accept
   const clockGuard = createClockGuard({ now: Date.now, monotonicMs });
   const { entryId: id, now } = clockGuard;
   const pools = openPools(role);
-  await role.waitFor("MySQL and its tables (./sluice migrate)", () => tablesAnswer(pools.lookUp));
+  await role.waitFor("MySQL and its tables (./sluice migrate)", () => tablesAnswer(pools.watch));
   // Before anything has a time: the polls that compare it from then on begin later.
-  await role.waitFor("MySQL's clock", () => compareOnce(pools.lookUp, clockGuard));
+  await role.waitFor("MySQL's clock", () => compareOnce(pools.watch, clockGuard));
   const nodeId = id();
 
   const ledger = { pool: pools.lease, id, now };
   const limits = createRateLimits();
-  const forCallers = { pool: pools.lookUp, jobs: pools.jobs, limits };
-  const callers = startCallers(role, { ...forCallers, onSkew: clockGuard.observe });
+  const callers = startCallers(role, { pools, limits, onSkew: clockGuard.observe });
   role.check("clock", () => (clockGuard.isRight() ? "ok" : "down"));
 
   const counts = metrics.counts("sluice_ingest", [
@@ -88,7 +89,7 @@ export async function startAccepting(role: Role, linkOf: LinkOf): Promise<Accept
   const jobs = { timers: systemTimers, metrics, log };
   const largestMs = Math.max(config.expressPromiseMs, config.expressPromiseMaxMs);
   const terms = { usualMs: config.expressPromiseMs, largestMs };
-  const lanes = startLaneWatch({ ...jobs, pool: pools.lookUp, linkOf }, terms);
+  const lanes = startLaneWatch({ ...jobs, pool: pools.watch, linkOf }, terms);
   const leaseDeps = { ...ledger, heldLinkOf: lanes.heldLinkOf };
   const leases = meteredLeases(createLeaseStore(leaseDeps, { nodeId, ttlMs: config.leaseTtlMs }), metrics);
   const book = createLeaseBook({ store: leases, timers: systemTimers, log }, config);
@@ -103,7 +104,7 @@ export async function startAccepting(role: Role, linkOf: LinkOf): Promise<Accept
   metrics.gauge("sluice_ingest_waiting_for_credit", () => book.stats().waiting);
   const upkeep = startKeyUpkeep({ ...jobs, pool: pools.jobs });
   const sharing = startRateSharing({ ...jobs, pool: pools.lease, limits });
-  const optOuts = startOptOuts({ ...jobs, pool: pools.lookUp });
+  const optOuts = startOptOuts({ ...jobs, pool: pools.watch, poolOf: pools.lookUpOf });
   const otpUpkeep = startOtpUpkeep({ ...jobs, pool: pools.jobs });
   const stop = async () => {
     const untilMs = monotonicMs() + LEASES_RETURN_MAX_MS;
@@ -126,7 +127,7 @@ export async function startAccepting(role: Role, linkOf: LinkOf): Promise<Accept
   };
   const accept = createAcceptMessage(acceptDeps, terms);
   const acceptBatch = createAcceptBatch(acceptDeps, terms);
-  const codes = { pool: pools.otp, secret, rules: otpRulesOf(config), randomBytes };
+  const codes = { poolOf: pools.otpOf, secret, rules: otpRulesOf(config), randomBytes };
   const otps = createOtps({ ...codes, accept, id, log });
   const keys = createIdempotency({
     find: (refs) => findKeys(pools.lookUp, refs),
@@ -136,8 +137,8 @@ export async function startAccepting(role: Role, linkOf: LinkOf): Promise<Accept
   log.info({ node_id: nodeId }, "accepting");
   const doors = { accept, acceptBatch, otps, callers, keys, room: commits, limits, optOuts };
   const ledgerOf = (customerId: number) => ({ pool: pools.writeOf(customerId), id, now });
-  const forRoutes = { lookUpPool: pools.lookUp, readPoolOf: pools.readOf, ledgerOf };
-  return { ...doors, ...forRoutes, mysqlNow: now, stop };
+  const lookUps = { lookUpPool: pools.lookUp, lookUpPoolOf: pools.lookUpOf };
+  return { ...doors, ...lookUps, readPoolOf: pools.readOf, ledgerOf, mysqlNow: now, stop };
 }
 
 const otpRulesOf = (config: Role["config"]): OtpRules => ({

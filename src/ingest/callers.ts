@@ -1,18 +1,16 @@
 // Who calls, once for all doors: keys in memory, when they were used last, and the nonces of signed requests.
 // Owns the jobs behind them; leaves each to its file in src/customers/. Invariant: only signed requests pay
-// for nonces: they have a pool of their own, whose connections are made when they are needed.
+// for nonces.
 
 import { KEY_USES_PERIOD_MS, NONCE_PURGE_ROWS_MAX } from "../core/access-limits.ts";
-import { MYSQL_ANSWER_MAX_MS } from "../core/limits.ts";
 import { createKeyCache, type KeyCache } from "../customers/key-cache.ts";
 import { createKeyUses } from "../customers/key-uses.ts";
 import { type Nonce, purgeNonces, takeNonce } from "../customers/nonces.ts";
-import type { Pool } from "../platform/mysql.ts";
 import { startPeriodic } from "../platform/periodic.ts";
-import { createMeteredPool } from "../platform/pool-meter.ts";
 import { within } from "../platform/retry.ts";
 import type { Role } from "../platform/role.ts";
 import { systemTimers } from "../platform/timers.ts";
+import type { Pools } from "./pools.ts";
 import type { RateLimits } from "./rate-limits.ts";
 
 export type Callers = {
@@ -23,14 +21,13 @@ export type Callers = {
   /** Counts a request against its customer's limit. @throws RateLimitedError */
   takeRequest: RateLimits["takeRequest"];
   /** Whether the nonce is new; stored before it resolves. */
-  takeNonce: (nonce: Nonce) => Promise<boolean>;
+  takeNonce: (customerId: number, nonce: Nonce) => Promise<boolean>;
   /** Ends the jobs and writes which keys were used. */
   stop(): Promise<void>;
 };
 
 /** The key cache polls twice a second; after this long without a good poll the database counts as away. */
 const POLL_MISSED_MS = 2_000;
-const NONCE_CONNECTIONS = 4;
 const PURGE_MS = 60_000;
 /** Between full deletions, so that nobody waits long for their locks. */
 const PURGE_PAUSE_MS = 200;
@@ -39,33 +36,31 @@ const STATEMENT_MAX_MS = 10_000;
 const LAST_WRITE_MAX_MS = 1_000;
 
 type CallersDeps = {
-  /** For keys: every request waits for those that are not in memory. */
-  pool: Pool;
-  /** For what nobody waits for. */
-  jobs: Pool;
+  pools: Pick<Pools, "watch" | "keyLoads" | "nonceOf" | "jobs">;
   limits: Pick<RateLimits, "takeRequest">;
   /** See createKeyCache. */
   onSkew: (skewMs: number, tookMs: number) => void;
 };
 
-export function startCallers(role: Role, { pool, jobs, limits, onSkew }: CallersDeps): Callers {
+export function startCallers(role: Role, { pools, limits, onSkew }: CallersDeps): Callers {
   const { metrics, log } = role;
   const timers = systemTimers;
   const { monotonicMs } = timers;
-  const size = { connections: NONCE_CONNECTIONS, answerMaxMs: MYSQL_ANSWER_MAX_MS };
-  const noncePool = createMeteredPool(role, "nonce", size);
-  role.onStop(() => within(LAST_WRITE_MAX_MS, noncePool.end()));
+  const { jobs } = pools;
 
   let skewMs: number | null = null;
   metrics.gauge("sluice_clock_skew_seconds", () => (skewMs === null ? null : skewMs / 1_000));
-  const keys = createKeyCache(pool, {
-    monotonicMs,
-    now: Date.now,
-    onSkew(ms, tookMs) {
-      skewMs = ms;
-      onSkew(ms, tookMs);
+  const keys = createKeyCache(
+    { polls: pools.watch, loads: pools.keyLoads },
+    {
+      monotonicMs,
+      now: Date.now,
+      onSkew(ms, tookMs) {
+        skewMs = ms;
+        onSkew(ms, tookMs);
+      },
     },
-  });
+  );
   role.onStop(() => keys.stop());
   role.check("mysql", () => (keys.state().polledAgoMs < POLL_MISSED_MS ? "ok" : "down"));
 
@@ -82,7 +77,7 @@ export function startCallers(role: Role, { pool, jobs, limits, onSkew }: Callers
     keys,
     noteUse: uses.note,
     takeRequest: limits.takeRequest,
-    takeNonce: (nonce) => takeNonce(noncePool, nonce),
+    takeNonce: (customerId, nonce) => takeNonce(pools.nonceOf(customerId), nonce),
     async stop() {
       await Promise.all([writing.stop(), purging.stop()]);
       await within(

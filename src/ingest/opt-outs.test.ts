@@ -27,7 +27,7 @@ function setUp(knownMax?: number) {
   const metrics = { counter: () => quiet, gauge: quiet } as never;
   const log = { warn: quiet, error: quiet } as never;
   const optOuts = startOptOuts(
-    { pool, timers: clock.timers, metrics, log },
+    { pool, poolOf: () => pool, timers: clock.timers, metrics, log },
     knownMax === undefined ? {} : { knownMax },
   );
   const add = (customerId: number, phone: string, sender = "") =>

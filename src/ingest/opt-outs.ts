@@ -10,13 +10,14 @@ import { OPT_OUTS_KNOWN_MAX } from "../core/inbound-limits.ts";
 import { findOptedOut, optOutsSince } from "../ledger/opt-outs.ts";
 import type { Pool } from "../platform/mysql.ts";
 import { type PeriodicDeps, startPeriodic } from "../platform/periodic.ts";
+import type { PoolOf } from "../platform/pool-shares.ts";
 
 export type OptOuts = {
   /** Whether no phone opted out of this customer's messages, as far as is known and was lately. */
   hasNone(customerId: number): boolean;
   /**
    * Which of these messages are to a phone that opted out, by their places. @throws the driver's error while
-   * MySQL is away
+   * MySQL is away, SluiceError overloaded
    */
   refused(
     customerId: number,
@@ -24,7 +25,8 @@ export type OptOuts = {
   ): Promise<ReadonlySet<number>>;
   stop(): Promise<void>;
 };
-type OptOutsDeps = PeriodicDeps & { pool: Pool };
+/** `pool`: for the poll, which everybody waits for; `poolOf`: for looking up a customer's phones. */
+type OptOutsDeps = PeriodicDeps & { pool: Pool; poolOf: PoolOf };
 
 const POLL_MS = 500;
 const POLL_MAX_MS = 60_000;
@@ -38,7 +40,7 @@ const PAGE_ROWS = 10_000;
 const NONE: ReadonlySet<number> = new Set();
 
 export function startOptOuts(
-  { pool, ...deps }: OptOutsDeps,
+  { pool, poolOf, ...deps }: OptOutsDeps,
   { knownMax = OPT_OUTS_KNOWN_MAX }: { knownMax?: number } = {},
 ): OptOuts {
   const { monotonicMs } = deps.timers;
@@ -91,7 +93,7 @@ export function startOptOuts(
         ? () => true
         : ({ phone }: { phone: string }) => of.has(numberOf(phone));
       const suspects = messages.flatMap((message, at) => (isSuspect(message) ? [{ ...message, at }] : []));
-      const found = await findOptedOut(pool, customerId, suspects);
+      const found = await findOptedOut(poolOf(customerId), customerId, suspects);
       return new Set([...found].map((at) => suspects[at]?.at as number));
     },
     stop: () => job.stop(),

@@ -15,7 +15,7 @@ import { countVerified, giveOtpSlotBack, takeOtpSlot } from "../ledger/otp-count
 import { type OtpRef, type Verified, verifyOtp } from "../ledger/otps.ts";
 import type { Log } from "../platform/log.ts";
 import { isConnectionLost } from "../platform/mysql-errors.ts";
-import type { Pool } from "../platform/mysql.ts";
+import type { PoolOf } from "../platform/pool-shares.ts";
 import type { Accepted, AcceptMessage, AcceptRequest, Payer } from "./accept-message.ts";
 import type { Rates } from "./rate-limits.ts";
 
@@ -40,7 +40,8 @@ export type Otps = {
 };
 export type OtpDeps = {
   accept: AcceptMessage;
-  pool: Pool;
+  /** Asked once by each request: so what gives a slot back, or counts a verified code, is never refused. */
+  poolOf: PoolOf;
   /** null: this installation sends no codes. */
   secret: OtpSecret | null;
   rules: OtpRules;
@@ -55,7 +56,7 @@ const NO_SECRET_RETRY_S = 60;
 const UNKNOWN =
   "Whether the code was verified is not known. Ask again: if it is then over and verified, it was.";
 
-export function createOtps({ accept, pool, secret: given, rules, id, randomBytes, log }: OtpDeps): Otps {
+export function createOtps({ accept, poolOf, secret: given, rules, id, randomBytes, log }: OtpDeps): Otps {
   const secret = (): OtpSecret => {
     if (given !== null) return given;
     throw new SluiceError("unavailable", {
@@ -70,6 +71,7 @@ export function createOtps({ accept, pool, secret: given, rules, id, randomBytes
       const { customerId, showsOtp } = payer;
       const { phone } = draft;
       const checksItself = showsOtp === true;
+      const pool = poolOf(customerId);
       const slot = await takeOtpSlot(pool, { customerId, phone, checksItself }, rules);
       const otpId = id();
       const code = drawCode(length, randomBytes);
@@ -102,6 +104,7 @@ export function createOtps({ accept, pool, secret: given, rules, id, randomBytes
 
     async verify(ref, code) {
       const { isRight } = secret();
+      const pool = poolOf(ref.customerId);
       let isEnding = false;
       const verdict = await verifyOtp(
         pool,

@@ -34,7 +34,7 @@ const usage = "bun src/main/ingest.ts: the HTTP API.";
 runRole({ name: "ingest", usage, healthOffset: ROLES.ingest.healthOffset }, async (role) => {
   const { config, log, metrics, tracing } = role;
   const doorNames = doorNamesOf(config.doors);
-  // For slow work: checks of the books, replays of webhooks, and partitions.
+  // For slow work, one connection each: so many checks of the books, and partitions.
   const slow = { connections: RUNNING_MAX + 1, answerMaxMs: ANSWER_MAX_MS };
   const reconcilePool = createMeteredPool(role, "reconcile", slow);
   const clickhouse = createClickhouse(config);
@@ -62,7 +62,7 @@ runRole({ name: "ingest", usage, healthOffset: ROLES.ingest.healthOffset }, asyn
   let router = routerOf(first);
   const accepting = await startAccepting(role, (record) => linkOf(router, record));
   const { accept, acceptBatch, otps, callers, keys, room, limits, optOuts } = accepting;
-  const { lookUpPool, readPoolOf, ledgerOf, mysqlNow: now } = accepting;
+  const { lookUpPool, lookUpPoolOf, readPoolOf, ledgerOf, mysqlNow: now } = accepting;
   const partitions = keepPartitions({ timers: systemTimers, metrics, log }, reconcilePool);
   role.onStop(() => void partitions.stop()); // like a check, it loses nothing
   const inboxPool = createMeteredPool(role, "inbox", { connections: 1, answerMaxMs: MYSQL_ANSWER_MAX_MS });
@@ -76,10 +76,10 @@ runRole({ name: "ingest", usage, healthOffset: ROLES.ingest.healthOffset }, asyn
     topUps: createTopUps({ ledgerOf, metrics }),
     callbacks: { allowPrivate: config.webhookAllowPrivate === 1 },
     now,
-    templates: createTemplateCache(lookUpPool),
+    templates: createTemplateCache(lookUpPoolOf),
     reads: (customerId: number) => ({ pool: readPoolOf(customerId), clickhouse, now }),
     schedule: (customerId: number) => ({ pool: ledgerOf(customerId).pool, now }),
-    signers: createCallbackSigners(lookUpPool),
+    signers: createCallbackSigners(lookUpPoolOf),
     otps,
     outcomes: createOutcomes({ read: (ids) => readOutcomes(lookUpPool, ids), timers: systemTimers }),
     priorityIsExpress: config.doorsPriorityExpress === 1,
@@ -91,7 +91,6 @@ runRole({ name: "ingest", usage, healthOffset: ROLES.ingest.healthOffset }, asyn
     metrics,
     findRoute: (phone, lane) => router.find(phone, lane),
     ready: role.ready,
-    replays: { pool: reconcilePool },
     reports: { clickhouse, now: Date.now },
     reconcile: { pool: reconcilePool, clickhouse, monotonicMs: () => performance.now() },
     dlr: {

@@ -18,6 +18,7 @@ import { WEBHOOK_METRICS } from "./webhook-metrics.ts";
 export const POOLS = [
   "commit",
   "lease",
+  "watch",
   "look-up",
   "read",
   "write",

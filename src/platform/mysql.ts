@@ -1,6 +1,6 @@
 // The only file that imports mysql2. Owns connections, transactions and escaping; leaves every statement to
 // its callers, and the meaning of errors to mysql-errors.ts. Sessions are READ COMMITTED and UTC. Bound: each
-// pool has a fixed size and a bounded queue.
+// pool has a fixed size and a bounded queue; that of a shared one is bounded by pool-shares.ts.
 
 import mysql from "mysql2";
 import { SluiceError } from "../core/errors.ts";
@@ -75,6 +75,7 @@ function wrap(raw: RawConnection, answerMaxMs: number): Connection {
 
 export type PoolOptions = {
   connections: number;
+  /** Callers that wait for a connection; one more gets SluiceError overloaded. 0: no bound. */
   queueMax?: number;
   /**
    * Allows several statements in one round trip: only for callers that build their SQL from numbers, ULIDs

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import type { Pool } from "./mysql.ts";
 import { sharePool } from "./pool-shares.ts";
 
-const BOUNDS = { runningMax: 2, waitingMax: 3 };
+const BOUNDS = { runningMax: 2, waitingMax: 3, turnsMax: 4 };
 
 /** A pool whose queries end when they are told to, by their text. */
 function heldPool() {
@@ -99,4 +99,29 @@ test("a request that has run something waits for what it runs next, however many
   expect(running()).toEqual(["second"]);
   end("second");
   expect<unknown>(await Promise.all([...others, second])).toEqual([...names(5), "second"]);
+});
+
+test("while all customers together have as many turns as there are, a request waits in its customer's line or is refused, unless it has begun", async () => {
+  const { of, running, end } = heldPool();
+  const begun = of(5);
+  const first = begun.query("first");
+  end("first");
+  await first;
+  const turns = names(4).map((name, n) => of(n < 2 ? 1 : 2).query(name));
+  expect(of(3).query("refused")).rejects.toMatchObject({ code: "overloaded", retryAfterS: 1 });
+  const second = begun.query("second");
+  const waits = of(1).query("waits");
+  await settled();
+  expect(running()).toEqual([...names(4), "second"]);
+  for (const name of ["second", ...names(4)]) end(name);
+  await settled();
+  expect(running()).toEqual(["waits"]);
+  const free = of(3).query("free");
+  for (const name of ["waits", "free"]) end(name);
+  expect<unknown>(await Promise.all([...turns, second, waits, free])).toEqual([
+    ...names(4),
+    "second",
+    "waits",
+    "free",
+  ]);
 });

@@ -1,8 +1,10 @@
 // Shares a pool of MySQL connections among customers, so that none of them can take it from the others: a few
 // connections of it serve a customer at once, and what else it asks for waits in a line of its own. Leaves
 // connections and statements to mysql.ts.
-// Invariant: a request is refused before anything of it has run, never in the middle.
-// Bounds: `runningMax` connections of each customer, and `waitingMax` requests that wait for a first one.
+// Invariant: a request is refused before anything of it has run, never in the middle; so a shared pool must
+// have no bound of its own on who waits for a connection (`queueMax: 0`).
+// Bounds, for what requests run first: `runningMax` turns of each customer and `turnsMax` of all, each with a
+// connection or waiting for one, and `waitingMax` requests of each customer that wait for a turn.
 
 import { SluiceError } from "../core/errors.ts";
 import type { Pool } from "./mysql.ts";
@@ -17,22 +19,32 @@ export type PoolOf = OfCustomer<Pool>;
 
 type Share = { running: number; waiting: (() => void)[] };
 
-export function sharePool(pool: Pool, bounds: { runningMax: number; waitingMax: number }): PoolOf {
-  const { runningMax, waitingMax } = bounds;
+/** `detail`: what a request is told that is refused because of `waitingMax`. */
+export type ShareBounds = { runningMax: number; waitingMax: number; turnsMax: number; detail?: string };
+
+export function sharePool(pool: Pool, bounds: ShareBounds): PoolOf {
+  const { runningMax, waitingMax, turnsMax, detail = OF_CUSTOMER } = bounds;
   const shares = new Map<number, Share>();
+  let turns = 0;
 
   const inTurn = async <T>(customerId: number, mayRefuse: boolean, run: () => Promise<T>): Promise<T> => {
     const share = shares.get(customerId) ?? { running: 0, waiting: [] };
-    shares.set(customerId, share);
-    if (share.running < runningMax) share.running++;
-    else if (mayRefuse && share.waiting.length >= waitingMax) throw overloaded();
+    if (share.running < runningMax) {
+      if (mayRefuse && turns >= turnsMax) throw overloaded(OF_ALL);
+      turns++;
+      share.running++;
+      shares.set(customerId, share);
+    } else if (mayRefuse && share.waiting.length >= waitingMax) throw overloaded(detail);
     else await new Promise<void>((resolve) => share.waiting.push(resolve)); // whoever ends hands its turn on
     try {
       return await run();
     } finally {
       const next = share.waiting.shift();
       if (next !== undefined) next();
-      else if (--share.running === 0) shares.delete(customerId);
+      else {
+        turns--;
+        if (--share.running === 0) shares.delete(customerId);
+      }
     }
   };
   return (customerId) => {
@@ -52,8 +64,6 @@ export function sharePool(pool: Pool, bounds: { runningMax: number; waitingMax: 
   };
 }
 
-const overloaded = (): SluiceError =>
-  new SluiceError("overloaded", {
-    detail: "Too many requests of this customer wait for the database.",
-    retryAfterS: 1,
-  });
+const OF_ALL = "Too many requests wait for the database.";
+const OF_CUSTOMER = "Too many requests of this customer wait for the database.";
+const overloaded = (detail: string): SluiceError => new SluiceError("overloaded", { detail, retryAfterS: 1 });

@@ -61,15 +61,19 @@ const OF_THE_WALLET: readonly Invariant[] = [
   "lease_has_node",
 ];
 
-/** @throws AlreadyRunningError, TablesBusyError, TookTooLongError, SluiceError not_found */
+/**
+ * `begun` is called when it has its snapshot, from which on its time counts.
+ * @throws AlreadyRunningError, TablesBusyError, TookTooLongError, SluiceError not_found
+ */
 export function customerReconcile(
   { pool, clickhouse }: ReconcileDeps,
   customerId: number,
-  maxMs = CUSTOMER_MAX_MS,
+  { maxMs = CUSTOMER_MAX_MS, begun }: { maxMs?: number | undefined; begun?: () => void } = {},
 ): Promise<CustomerReconcile> {
   const options = { maxMs, waitS: 0, alone: `reconcile-${customerId}` };
-  const deadlineMs = performance.now() + maxMs;
   return inSnapshot(pool, options, async (conn) => {
+    begun?.();
+    const deadlineMs = performance.now() + maxMs;
     const books = await readBooks(conn, { low: customerId, high: customerId });
     const c = books.customers.get(customerId);
     const [customer] = await conn.query<{ currency: string }[]>(

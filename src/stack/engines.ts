@@ -34,7 +34,7 @@ export const mysqlSettings: Readonly<Record<string, string>> = {
   "binlog-expire-logs-seconds": "21600",
   "transaction-isolation": "READ-COMMITTED",
   "default-time-zone": "+00:00",
-  "max-connections": "300", // an ingest process opens 31 at most, the other roles fewer; tests beside them
+  "max-connections": "300", // an ingest process opens 34 at most, the other roles fewer; tests beside them
   "innodb-buffer-pool-size": "1G",
   "innodb-redo-log-capacity": "2G", // minutes at full rate before a forced flush
   "innodb-flush-method": "O_DIRECT",

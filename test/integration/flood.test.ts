@@ -2,16 +2,15 @@
 // charged once or not at all, and the process continues to work.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { connect } from "node:net";
 import { ERRORS } from "../../src/core/errors.ts";
 import { CUSTOMER_RUNNING_MAX } from "../../src/core/pool-limits.ts";
 import { setMode } from "../../src/ledger/lease-admin.ts";
 import { messages, sendBatch } from "../support/batches.ts";
 import { commitsHeldUp } from "../support/held-up.ts";
 import { makeCustomer, type TestCustomer } from "../support/ingest-process.ts";
-import { head, openRequest, parseAnswer, type RawAnswer, sendAndLeave } from "../support/raw-http.ts";
-import { holdDeclared } from "../support/declared.ts";
-import { type Api, fromRaw, message, refused, startApi } from "../support/refusals.ts";
+import { answeredOrAskedToWait, during, sendAtOnce } from "../support/floods.ts";
+import { head, openRequest, type RawAnswer, sendAndLeave } from "../support/raw-http.ts";
+import { type Api, message, refused, startApi } from "../support/refusals.ts";
 import { until } from "../support/roles.ts";
 
 const PRICE = 500;
@@ -34,38 +33,7 @@ const request = (apiKey: string) =>
     "content-length": String(body.length),
   }) + body;
 
-/** Opens all connections first, then writes all requests, so that they really run concurrently. */
-async function flood(requests: string[]): Promise<(RawAnswer | null)[]> {
-  const port = Number(new URL(api.ingest.url).port);
-  const sockets = await Promise.all(
-    requests.map(
-      () =>
-        new Promise<ReturnType<typeof connect>>((resolve, reject) => {
-          const socket = connect(port, "127.0.0.1", () => resolve(socket));
-          socket.on("error", reject);
-        }),
-    ),
-  );
-  return Promise.all(
-    sockets.map(
-      (socket, i) =>
-        new Promise<RawAnswer | null>((resolve) => {
-          let received: Buffer = Buffer.alloc(0);
-          socket.removeAllListeners("error");
-          socket.on("error", () => resolve(null));
-          socket.on("close", () => resolve(null));
-          socket.on("data", (chunk: Buffer) => {
-            received = Buffer.concat([received, chunk]);
-            const answer = parseAnswer(received);
-            if (answer === null) return;
-            resolve(answer);
-            socket.destroy();
-          });
-          socket.write(requests[i] as string);
-        }),
-    ),
-  );
-}
+const flood = (requests: string[]) => sendAtOnce(api.ingest.url, requests);
 
 /** The value of the first metric that this pattern fits, labels included; 0 if there is none. */
 async function metric(pattern: string): Promise<number> {
@@ -231,30 +199,6 @@ test("clients that leave in the middle of a chunked body store nothing", async (
   await idle();
   expect(await storedAndCharged(customer, RICH)).toBe(0);
 });
-
-/** Repeats `ask` until the flood is over; returns how often. */
-async function during(flooding: Promise<unknown>, ask: (n: number) => Promise<void>): Promise<number> {
-  let isOver = false;
-  const end = flooding.finally(() => (isOver = true));
-  let rounds = 0;
-  while (!isOver) await ask(rounds++);
-  await end;
-  return rounds;
-}
-
-/** Expects that some were answered with this status, and the others were asked to wait. */
-function answeredOrAskedToWait(route: string, status: number, answers: (RawAnswer | null)[]): void {
-  const others = answers.filter((answer) => answer?.status !== status);
-  expect(others.length).toBeLessThan(answers.length);
-  expect(others.length).toBeGreaterThan(0);
-  const [method = "", path = ""] = route.split(" ");
-  for (const answer of others) {
-    if (answer === null) throw new Error("a request got no answer");
-    refused(fromRaw(answer), "overloaded");
-    holdDeclared(method, path, { ...fromRaw(answer), type: answer.headers.get("content-type") });
-    expect(Number(answer.headers.get("retry-after"))).toBeGreaterThanOrEqual(1);
-  }
-}
 
 test("300 filtered lists of one customer hold up neither another's keyed sends and reads nor /ready", async () => {
   const [busy, calm] = [await makeCustomer(api.db.config, RICH), await makeCustomer(api.db.config, RICH)];

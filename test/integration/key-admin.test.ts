@@ -164,7 +164,8 @@ describe("an expiry", () => {
     const expiresAtMs = Date.now() + 2_500;
     const key = await createKey({ pool, id }, customerId, ["read"], { expiresAtMs });
     const kept = await createKey({ pool, id }, customerId, ["read"], { expiresAtMs });
-    const cache = createKeyCache(pool, { monotonicMs: () => performance.now(), now: Date.now });
+    const pools = { polls: pool, loads: () => pool };
+    const cache = createKeyCache(pools, { monotonicMs: () => performance.now(), now: Date.now });
     const ask = async (apiKey: string) => {
       const known = cache.get(apiKey);
       return known === undefined ? cache.load(apiKey) : known;

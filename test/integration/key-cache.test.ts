@@ -47,11 +47,14 @@ beforeEach(async () => {
       return answer;
     },
   };
-  cache = createKeyCache(counting, {
-    monotonicMs: () => performance.now(),
-    now: Date.now,
-    onSkew: (ms) => own.push(ms),
-  });
+  cache = createKeyCache(
+    { polls: counting, loads: () => counting },
+    {
+      monotonicMs: () => performance.now(),
+      now: Date.now,
+      onSkew: (ms) => own.push(ms),
+    },
+  );
   customerId = await insertCustomer(pool, 700);
   key = await createKey({ pool, id }, customerId, ["send"]);
   await sleep(1_300); // for the first poll, and one that sees the new customer

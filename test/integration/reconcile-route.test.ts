@@ -1,13 +1,19 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createReconcileRoute } from "../../src/api/routes/wallet-reconcile.ts";
 import type { SluiceError } from "../../src/core/errors.ts";
+import { createIdFactory } from "../../src/core/id.ts";
+import { CUSTOMER_RUNNING_MAX } from "../../src/core/pool-limits.ts";
 import { CUSTOMER_MAX_MS, type CustomerReconcile } from "../../src/reconcile/customer.ts";
 import { takeLock } from "../../src/platform/named-lock.ts";
 import { lockAllTables } from "../../src/schema/tables-lock.ts";
 import type { Pool } from "../../src/platform/mysql.ts";
 import { sleep } from "../../src/platform/retry.ts";
 import { createTestEngines, type TestEngines } from "../support/engines.ts";
+import { answeredOrAskedToWait, sendAtOnce } from "../support/floods.ts";
+import { replaysHeldUp } from "../support/held-up.ts";
 import { type IngestProcess, makeCustomer, post, startIngest } from "../support/ingest-process.ts";
+import { head, type RawAnswer } from "../support/raw-http.ts";
+import { until } from "../support/roles.ts";
 import { deliverEvents } from "../support/small-book.ts";
 
 let engines: TestEngines;
@@ -23,6 +29,8 @@ afterAll(async () => {
   await engines.drop();
 });
 
+/** Enough for a check of nothing on a busy machine. */
+const WAIT_MS = 3_000;
 const PATH = "/v1/wallet/reconcile";
 const get = (apiKey: string, url = ingest.url, query = "") =>
   fetch(`${url}${PATH}${query}`, { headers: { "x-api-key": apiKey } });
@@ -193,6 +201,43 @@ describe("GET /v1/wallet/reconcile", () => {
     expect(await refusal()).toMatchObject({ code: "rate_limited" });
     nowMs += 1;
     expect(await refusal()).toMatchObject({ code: "check_too_long" });
+  });
+
+  test("the wait for a connection is none of its time: the report is compared, and the next is not too soon", async () => {
+    const { customerId } = await makeCustomer(engines.config, 0);
+    let nowMs = 0;
+    const use: Pool["use"] = async (body) => {
+      nowMs += CUSTOMER_MAX_MS;
+      await sleep(WAIT_MS);
+      return pool.use(body);
+    };
+    const deps = { pool: { ...pool, use }, clickhouse: engines.clickhouse, monotonicMs: () => nowMs };
+    const { handle } = createReconcileRoute({ ...deps, maxMs: WAIT_MS });
+    for (let n = 0; n < 2; n++)
+      expect(await handle({ owner: { customerId } } as never)).toMatchObject({
+        body: { report: { state: "compared" } },
+      });
+  });
+
+  test("300 replays of another customer's webhooks that wait for a row hold up no check", async () => {
+    const [busy, calm] = [await makeCustomer(engines.config, 0), await makeCustomer(engines.config, 0)];
+    const event = createIdFactory({ now: Date.now })();
+    await pool.query(
+      "INSERT INTO webhook_deliveries (customer_id,event_id,endpoint,message_id,sequence,status," +
+        "occurred_at,body,state,error,give_up_at) VALUES " +
+        `(${busy.customerId},'${event}','','${event}',1,'queued',NOW(3),'{}','failed','x',NOW(3))`,
+    );
+    const headers = { "content-type": "application/json", "x-api-key": busy.apiKey, "content-length": "2" };
+    const path = `/v1/webhooks/deliveries/${event}/replay`;
+    const replay = `${head("POST", path, headers)}{}`;
+    let replays: Promise<(RawAnswer | null)[]> = Promise.resolve([]);
+    await pool.transaction(async (conn) => {
+      await conn.query(`SELECT * FROM webhook_deliveries WHERE event_id='${event}' FOR UPDATE`);
+      replays = sendAtOnce(ingest.url, Array<string>(300).fill(replay));
+      await until(async () => (await replaysHeldUp(pool)) >= CUSTOMER_RUNNING_MAX, "some wait for the row");
+      expect((await proofOf(calm.apiKey)).report.state).toBe("compared");
+    });
+    answeredOrAskedToWait(`POST ${path}`, 200, await replays);
   });
 
   test("while partitions change, or all places are taken: 503 with Retry-After", async () => {

@@ -188,7 +188,7 @@ test("a batch fills a template for each phone, and rejects those that lack a par
 test("a template that was read is found without a query, for as long as its key's owner is known", async () => {
   let queries = 0;
   const counted = { query: (...args: Parameters<Pool["query"]>) => (queries++, pool.query(...args)) };
-  const cache = createTemplateCache(counted as Pick<Pool, "query">);
+  const cache = createTemplateCache(() => counted as Pick<Pool, "query">);
   const owner = { customerId: api.customer.customerId } as KeyOwner;
   await create("cached", "Hi {name}");
   for (let n = 0; n < 3; n++) expect((await cache.find(owner, "cached"))?.names).toEqual(["name"]);

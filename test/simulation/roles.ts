@@ -177,16 +177,22 @@ export function startIngest(world: World, of: Process): Ingest {
   // Clients here expect every express message to be promised; what the lane's wait does to promises is pure.
   const promise = () => ({ kind: "promised", withinMs: EXPRESS_PROMISE_MS }) as const;
   const saturated = { refused: () => undefined, fallback: () => undefined };
-  const optOuts = startOptOutsIf(world.hasInbound, { pool: readPool, timers, metrics, log });
+  const optOuts = startOptOutsIf(world.hasInbound, {
+    pool: readPool,
+    poolOf: () => readPool,
+    timers,
+    metrics,
+    log,
+  });
   const deps = { book, commits, limits, optOuts, id, promise, saturated };
   const accept = createAcceptMessage(deps, terms);
   const acceptBatch = createAcceptBatch(deps, terms);
   const callbacks = { allowPrivate: false };
-  const templates = createTemplateCache(readPool);
+  const templates = createTemplateCache(() => readPool);
   const watched = { ...ledger, pool: watchTopups(world, of, ledgerPool) };
   const randomBytes = (count: number) => Uint8Array.from({ length: count }, () => kernel.random.int(256));
-  const ofOtps = { accept, pool: ledgerPool, secret: OTP_SECRET, rules: OTP_RULES, id, randomBytes, log };
-  const otps = { otps: createOtps(ofOtps), keys, callbacks, now };
+  const ofOtps = { accept, secret: OTP_SECRET, rules: OTP_RULES, id, randomBytes, log };
+  const otps = { otps: createOtps({ ...ofOtps, poolOf: () => ledgerPool }), keys, callbacks, now };
   const routes: Record<Request["route"], Route> = {
     send: createSend({ accept: forPeers(accept), keys, callbacks, templates, now, room: commits }),
     batch: createBatches({ acceptBatch, optOuts, keys, callbacks, templates, now }, createStreams()),

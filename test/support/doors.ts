@@ -141,7 +141,7 @@ export function testDoor(
     reads: () => ({ pool: {} as Pool }), // no test here reads
     schedule: () => ({ pool: {} as Pool, now: () => nowMs }), // nor cancels
     signers: {
-      keep: async (keyId, apiKey) => void signers.push([keyId, apiKey]),
+      keep: async ({ keyId }, apiKey) => void signers.push([keyId, apiKey]),
     },
     priorityIsExpress,
     otps: {

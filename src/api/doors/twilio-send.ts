@@ -123,14 +123,14 @@ function scheduledFor(form: Params, nowMs: number): Later {
 async function toldOf(
   { signers }: TwilioSendDeps,
   { request }: Knock,
-  { keyId }: KeyOwner,
+  owner: KeyOwner,
   form: Params,
 ): Promise<Callback | undefined> {
   const [url] = form.get("StatusCallback")?.split("#") ?? [];
   if (url === undefined) return undefined;
-  await signers.keep(keyId, headerCredentials(request)?.key ?? "");
+  await signers.keep(owner, headerCredentials(request)?.key ?? "");
   const service = form.get("MessagingServiceSid") ?? null;
-  const text = formText({ peer: "twilio", keyId, service });
+  const text = formText({ peer: "twilio", keyId: owner.keyId, service });
   return { url, statuses: TWILIO_STATUSES, form: text };
 }
 

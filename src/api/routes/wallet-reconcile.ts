@@ -155,18 +155,22 @@ export function createReconcileRoute({ monotonicMs, maxMs, ...deps }: ReconcileR
     errors: ["check_too_long"],
     about: ABOUT,
     async handle({ owner: { customerId } }) {
-      const startedMs = monotonicMs();
-      const leftMs = (restsUntil.get(customerId) ?? 0) - startedMs;
+      const leftMs = (restsUntil.get(customerId) ?? 0) - monotonicMs();
       if (leftMs > 0) throw tooOften(leftMs / 1_000);
       if (running >= RUNNING_MAX) throw busy();
       running++;
+      let begunMs: number | null = null;
+      const begun = () => {
+        begunMs = monotonicMs();
+      };
+      const tookMs = () => (begunMs === null ? 0 : monotonicMs() - begunMs);
       try {
-        return { status: 200, body: await customerReconcile(deps, customerId, maxMs) };
+        return { status: 200, body: await customerReconcile(deps, customerId, { maxMs, begun }) };
       } catch (error) {
-        throw refusalOf(error, (monotonicMs() - startedMs) * REST_FACTOR);
+        throw refusalOf(error, tookMs() * REST_FACTOR);
       } finally {
         running--;
-        rest(customerId, monotonicMs() - startedMs);
+        rest(customerId, tookMs());
       }
     },
   });

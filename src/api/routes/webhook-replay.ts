@@ -5,12 +5,12 @@ import { SluiceError } from "../../core/errors.ts";
 import { readUlid } from "../../core/id.ts";
 import { replayOne } from "../../ledger/webhook-replay.ts";
 import type { Pool } from "../../platform/mysql.ts";
+import type { OfCustomer } from "../../platform/pool-shares.ts";
 import { repeatable } from "../../platform/repeatable.ts";
 import { type Route, route } from "../route.ts";
 import { closed, GivenUlid, Ulid } from "../shapes.ts";
 
-/** Of a pool for slow work: a replay of thousands must hold up no lease and no read. */
-export type ReplayDeps = { replays: { pool: Pool } };
+export type ReplayDeps = { schedule: OfCustomer<{ pool: Pool }> };
 
 export const createWebhookReplay = (deps: ReplayDeps): Route =>
   route({
@@ -31,7 +31,8 @@ export const createWebhookReplay = (deps: ReplayDeps): Route =>
     },
     async handle({ owner, params }) {
       const id = readUlid(params.id ?? "");
-      if (id === null || !(await repeatable(replayOne(deps.replays.pool, owner.customerId, id))))
+      const { pool } = deps.schedule(owner.customerId);
+      if (id === null || !(await repeatable(replayOne(pool, owner.customerId, id))))
         throw new SluiceError("not_found", { detail: "No such delivery of the last 8 days." });
       return { status: 200, body: { id, state: "pending" as const } };
     },

@@ -49,8 +49,9 @@ export const createWebhookReplays = (deps: ReplayDeps): Route =>
     },
     async handle({ owner, body }) {
       const { after = null, ...given } = body;
+      const { pool } = deps.schedule(owner.customerId);
       const { replayed, next } = await repeatable(
-        replayMany(deps.replays.pool, owner.customerId, selectionOf(given), after),
+        replayMany(pool, owner.customerId, selectionOf(given), after),
       );
       return { status: 200, body: { replayed, next } };
     },
