@@ -40,10 +40,7 @@ runRole({ name: "ingest", usage, healthOffset: ROLES.ingest.healthOffset }, asyn
   const clickhouse = createClickhouse(config);
   const asked = createClickhouse(config, PROBE_OPTIONS);
   const brokers = brokersOf(config);
-  const probes = createProbe({
-    kafka: () => connects(brokers),
-    clickhouse: () => reportsAnswer(asked),
-  });
+  const probes = createProbe({ kafka: () => connects(brokers), clickhouse: () => reportsAnswer(asked) });
   role.onStop(() => {
     void reconcilePool.end(); // a check under way loses nothing when it is cut off
     probes.stop();
