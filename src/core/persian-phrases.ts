@@ -37,6 +37,7 @@ export const PHRASES: Readonly<Record<string, string>> = {
   "must be a string": "باید رشته باشد",
   "must be a boolean": "باید true یا false باشد",
   "must be an array": "باید آرایه باشد",
+  "must be an operator's name": "باید نام یک اپراتور باشد",
   "must be one of {}": "باید یکی از این‌ها باشد: {}",
   "must be at least {}": "باید دست‌کم {} باشد",
   "must be at most {} characters": "باید حداکثر {} نویسه باشد",
