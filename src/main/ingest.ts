@@ -88,7 +88,7 @@ runRole({ name: "ingest", usage, healthOffset: ROLES.ingest.healthOffset }, asyn
     metrics,
     findRoute: (phone, lane) => router.find(phone, lane),
     ready: role.ready,
-    reports: { clickhouse, now: Date.now },
+    reports: { clickhouse, now },
     reconcile: { pool: reconcilePool, clickhouse, monotonicMs: () => performance.now() },
     dlr: {
       inbox: createInbox(inboxPool, () => performance.now()),

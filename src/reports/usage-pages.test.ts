@@ -118,7 +118,7 @@ async function pagesOf(
     const page: { rows: Row[]; beforeMs: number | null } = await readPeriods(
       store.read,
       { fromMs, beforeMs: next },
-      { interval, periodsMax, now: store.now },
+      { interval, periodsMax, monotonicMs: store.now },
     );
     pages.push(page.rows);
     if (page.beforeMs !== null) expect(page.beforeMs).toBeLessThan(next);
@@ -181,7 +181,7 @@ describe("reading", () => {
       return (slice: UsageWindow): Promise<Row[]> =>
         reads++ < after ? store.read(slice) : Promise.reject(new SluiceError(code));
     };
-    const options = { interval: "hour", periodsMax: 50, now: store.now } as const;
+    const options = { interval: "hour", periodsMax: 50, monotonicMs: store.now } as const;
     const short = await readPeriods(failing("reports_unavailable", 1), window, options);
     expect(short.rows).toHaveLength(1);
     expect(short.beforeMs).toBe(store.slices[0]?.fromMs as number);
@@ -198,7 +198,7 @@ describe("reading", () => {
     const startOf = (i: number) => Date.UTC(2026, 4, 20, 11 - Math.floor(i / 4_000));
     const rows = Array.from({ length: ROWS_MAX + 1 }, (_, i) => ({ startMs: startOf(i), n: 1 }));
     const window = { fromMs: NOW_MS - DAY_MS, beforeMs: NOW_MS };
-    const options = { interval: "hour", periodsMax: 50, now: () => 0 } as const;
+    const options = { interval: "hour", periodsMax: 50, monotonicMs: () => 0 } as const;
     const page = await readPeriods(() => Promise.resolve(rows), window, options);
     expect(page.rows).toHaveLength(8_000);
     expect(page.beforeMs).toBe(startOf(4_000));

@@ -98,16 +98,20 @@ type Periods<R> = {
 export async function readPeriods<R extends Periodic>(
   read: ReadSlice<R>,
   { fromMs, beforeMs: topMs }: UsageWindow,
-  { interval, periodsMax, now }: { interval: Interval; periodsMax: number; now: () => number },
+  {
+    interval,
+    periodsMax,
+    monotonicMs,
+  }: { interval: Interval; periodsMax: number; monotonicMs: () => number },
 ): Promise<Periods<R>> {
   let { sliceMs } = SPANS[interval];
-  const endMs = now() + READ_MAX_MS;
+  const endMs = monotonicMs() + READ_MAX_MS;
   const rows: R[] = [];
   let periods = 0;
   let beforeMs = topMs;
   while (beforeMs > fromMs) {
     const lowMs = Math.max(fromMs, startOf(beforeMs - sliceMs, SPANS[interval].periodMs));
-    const startedMs = now();
+    const startedMs = monotonicMs();
     let found: R[];
     try {
       found = await read({ fromMs: lowMs, beforeMs });
@@ -120,7 +124,7 @@ export async function readPeriods<R extends Periodic>(
     if (whole.rows.length < found.length) return { rows, beforeMs: whole.lastMs };
     periods += whole.periods;
     beforeMs = lowMs;
-    const tookMs = now() - startedMs;
+    const tookMs = monotonicMs() - startedMs;
     if (periods >= periodsMax || rows.length >= ROWS_MAX / 2 || startedMs + tookMs >= endMs) break;
     if (tookMs < SLICE_FAST_MS) sliceMs *= SLICE_GROWTH;
   }

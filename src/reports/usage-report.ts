@@ -43,6 +43,9 @@ assert(
   "all rows of a period fit a page of usage",
 );
 
+/** How long reading takes is no matter of the time of day. */
+const monotonicMs = () => performance.now();
+
 /** @throws SluiceError validation_failed, reports_unavailable */
 export async function usageReport(
   { clickhouse, now }: ReportDeps,
@@ -59,7 +62,7 @@ export async function usageReport(
   const as_of = await asOf(clickhouse, ["status", "ledger"]);
   const read = (slice: UsageWindow) =>
     readUsage(clickhouse, customerId, { slice, by, periodMs: periodMsOf(interval), asOfMs: null });
-  const { rows, beforeMs } = await readPeriods(read, window, { interval, periodsMax: limit, now });
+  const { rows, beforeMs } = await readPeriods(read, window, { interval, periodsMax: limit, monotonicMs });
   return {
     usage: rows.map(({ row }) => row),
     next_cursor: beforeMs === null ? null : params.nextCursor([window.fromMs, beforeMs]),
@@ -86,7 +89,11 @@ export async function exportUsage(
   const atMs = window.asOfMs ?? (await asOfMs(clickhouse, ["status", "ledger"]));
   const read = (slice: UsageWindow) =>
     readUsage(clickhouse, customerId, { slice, by, periodMs, asOfMs: atMs });
-  const { rows, beforeMs } = await readPeriods(read, window, { interval, periodsMax: LIST_LIMIT_MAX, now });
+  const { rows, beforeMs } = await readPeriods(read, window, {
+    interval,
+    periodsMax: LIST_LIMIT_MAX,
+    monotonicMs,
+  });
   const cursorAt = (before: number, skipped: number) =>
     params.nextCursor([window.fromMs, before, atMs, skipped]);
   let counted = { startMs: -1, rows: 0 };

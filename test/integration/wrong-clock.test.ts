@@ -7,6 +7,7 @@ import type { LaneRecord } from "../../src/core/lane-record.ts";
 import { REPORT_TTL_MS } from "../../src/core/limits.ts";
 import { unpackReports } from "../../src/core/raw-report.ts";
 import { createKey } from "../../src/customers/api-keys.ts";
+import { givePlan, setRates } from "../../src/customers/price-plans.ts";
 import { storeReports } from "../../src/ledger/inbox-rows.ts";
 import { asOfMs } from "../../src/reports/freshness.ts";
 import { createTestClickhouse, insertStatusEvents } from "../support/clickhouse.ts";
@@ -151,6 +152,47 @@ test("an ingest process whose clock is a day off schedules, cancels and tops up 
       expect(Math.abs(ms - Date.now())).toBeLessThan(60_000);
     await down.pool.write(`DELETE FROM wallet_ledger WHERE entry_id='${topup?.entry_id}'`);
     await ingest.end();
+  }
+}, 120_000);
+
+test("an ingest process whose clock is two days off prices and reports at MySQL's time", async () => {
+  const clickhouse = await createTestClickhouse(down.config);
+  const ofPlan = await insertCustomer(down.pool, 1_000_000);
+  const key = createKey({ pool: down.pool, id: createIdFactory({ now: Date.now }) }, ofPlan, [
+    "send",
+    "read",
+  ]);
+  const { apiKey } = await key;
+  const rates = [
+    { validFromMs: 0, normal: 100 },
+    { validFromMs: Date.now() - HOUR_MS, normal: 300 },
+    { validFromMs: Date.now() + HOUR_MS, normal: 900 },
+  ].map(({ validFromMs, normal }) => ({ prefix: "+98", validFromMs, prices: { normal, express: normal } }));
+  await setRates(down.pool, "of wrong clocks", rates, { replaces: true });
+  await givePlan(down.pool, ofPlan, "of wrong clocks");
+  const seen = { id: createIdFactory({ now: Date.now })(), customer_id: ofPlan, created_at_ms: Date.now() };
+  await insertStatusEvents(clickhouse.clickhouse, [{ ...seen, sequence: 1, status: "queued" }]);
+  try {
+    for (const aheadMs of [-2 * DAY_MS, 2 * DAY_MS]) {
+      const ingest = await startIngest(clickhouse.config, { doors: "jasmin" }, { aheadMs });
+      const ask = async (path: string, init: RequestInit = {}) => {
+        const headers = { "x-api-key": apiKey, "content-type": "application/json" };
+        const answer = await fetch(`${ingest.url}${path}`, { headers, ...init }).catch(() => null);
+        return { status: answer?.status, text: (await answer?.text()) ?? "" };
+      };
+      const isUp = async () => (await ask("/v1/wallet")).status === 200;
+      await until(isUp, "it knows the key", 30_000, ingest.log);
+      const body = JSON.stringify({ phone: "+989121234567", text: "hello", type: "normal" });
+      const preview = await ask("/v1/sms/preview", { method: "POST", body });
+      expect(JSON.parse(preview.text)).toMatchObject({ cost: 300 });
+      const rate = await ask(`/rate?username=${ofPlan}&password=${apiKey}&to=989121234567`, { headers: {} });
+      expect(JSON.parse(rate.text)).toMatchObject({ unit_rate: 3 });
+      const report = await ask("/v1/reports/messages");
+      expect(JSON.parse(report.text)).toMatchObject({ messages: [{ id: seen.id }] });
+      await ingest.end();
+    }
+  } finally {
+    await clickhouse.drop();
   }
 }, 120_000);
 

@@ -138,7 +138,7 @@ export function rateOf(args: Arguments, owner: KeyOwner, deps: JasminDeps, says:
   const text = hasText ? contentOf(args, says) : "";
   const given = withPlus(textOf(args, "to"));
   const to = parsePhone(given, owner.region);
-  const price = "reason" in to ? null : priceOf(owner, lane, to.e164, Date.now());
+  const price = "reason" in to ? null : priceOf(owner, lane, to.e164, deps.now());
   if (price === null) throw invalid(says, "to", given);
   const sized = text === "" ? { parts: 1 } : sizeOf(text);
   if (typeof sized === "string") throw invalidText(says, args, text);

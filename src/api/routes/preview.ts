@@ -172,7 +172,7 @@ export const createPreview = ({
         throw optedOut();
       const rate = limits.take(owner, RATE_PARTS);
       const { encoding, parts, segments, lastSegment, warnings, partsAsGsm7 } = previewOf(text);
-      const prices = pricesOf(owner, phone, Date.now());
+      const prices = pricesOf(owner, phone, now());
       if (prices === null) throw destinationRefused();
       const cost = costOf(parts, prices[lane]);
       const after = await afterwards(reads(customerId).pool, owner, cost);
