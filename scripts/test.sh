@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # All checks, cheapest first: types, lint, format, structure, then unit tests beside integration tests on
-# separate engines (src/stack/test-env.ts), three files at a time, which are started for them and always stopped
+# separate engines (src/stack/test-env.ts), four files at a time, which are started for them and always stopped
 # at the end. Continues after a failure and tells at the end what failed and why. The last line is `N passed, N failed`, the sum over
 # everything; each check counts as one test.
 #   scripts/test.sh            everything
@@ -85,7 +85,7 @@ mapfile -t with_engines < <({
 mapfile -t without < <(find src clients -name '*.test.ts' -not -path '*/node_modules/*' | sort | grep -vxF -f <(printf '%s\n' "${with_engines[@]}"))
 [ -z "$quick" ] || tests "unit tests" "${without[@]/#/./}"
 
-# The files that need engines are shared by three lanes, as tests wait more than they work: each takes the next
+# The files that need engines are shared by four lanes, as tests wait more than they work: each takes the next
 # file when it has finished one, and has engines of its own. Two lanes begin with what only one lane at a time
 # may run: what takes all of a core, and whole gateways with their own engines, two of which at once would start
 # too slowly. One run per file: each starts clean, and a crash ends only its own file.
@@ -158,7 +158,7 @@ if [ -z "$quick" ]; then
   logs=$(mktemp -d)
   echo 0 >"$logs/taken"
   # The longest are among the first, so that no lane is left alone with one at the end.
-  mapfile -t shared < <(printf '%s\n' "${with_engines[@]}" | sort -r | grep -vxF -f <(printf '%s\n' "${busy[@]}" "${gateways[@]}"))
+  mapfile -t shared < <({ echo test/clients/examples.test.ts; printf '%s\n' "${with_engines[@]}" | sort -r; } | awk '!seen[$0]++' | grep -vxF -f <(printf '%s\n' "${busy[@]}" "${gateways[@]}"))
   # Unit tests need one core for a minute, in which the lanes mostly wait for engines to start.
   run "unit tests" "${without[@]}" 8>&- &
   lanes=("$!")
@@ -167,6 +167,8 @@ if [ -z "$quick" ]; then
   lane 2 350 "${busy[@]}" 8>&- &
   lanes+=("$!")
   lane 3 -450 "${gateways[@]}" 8>&- &
+  lanes+=("$!")
+  lane 4 -1000 8>&- &
   lanes+=("$!")
   trap interrupted EXIT
   for lane in "${lanes[@]}"; do
